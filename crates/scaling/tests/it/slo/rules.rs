@@ -105,13 +105,34 @@ fn quiet_readings_do_not_lower_the_capacity() {
     }
 }
 
+/// Goal: a load that comes back is answered by one widening, although that is decided on within its rise.
+#[test]
+fn a_load_that_comes_back_is_expected() {
+    let spike = |since_s: i64| if (0..300).contains(&since_s) { since_s.min(20) } else { 0 };
+    let load_per_s = |second: i64| {
+        let risen = spike(second - 600).max(spike(second - 4600));
+        15_000.0 + 1500.0 * f64::from(i32::try_from(risen).unwrap())
+    };
+    for seed in 0..8 {
+        let mut simulated = SimulatedChain::new(chain(), seed);
+        while simulated.now_s < 5000 {
+            simulated.epoch_along(load_per_s, 0.02);
+        }
+        let again =
+            simulated.changes.iter().filter(|(at_s, before, after, _)| *at_s > 4600 && after > before);
+        let again: Vec<(i64, u32)> = again.map(|(at_s, _, after, _)| (*at_s, *after)).collect();
+        assert!(again.len() == 1 && again[0].0 < 4625, "{again:?}");
+        assert!(again[0].1 >= simulated.needed(45_000.0), "{again:?}");
+    }
+}
+
 /// Goal: a job that has become slower than it was measured is widened when its backlog shows that, without waiting until the measurements
 /// have followed.
 #[test]
 fn a_job_that_slows_down_is_widened() {
     for seed in 0..4 {
         let mut simulated = SimulatedChain::new(chain(), seed);
-        let load_per_s = 0.85 * simulated.carries();
+        let load_per_s = 0.8 * simulated.carries();
         simulated.run(600, load_per_s, 0.02);
         assert!(simulated.changes.is_empty());
         simulated.operators.iter_mut().for_each(|operator| operator.rate_per_s *= 0.75);
