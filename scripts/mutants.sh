@@ -81,15 +81,20 @@ list | awk -F '\t' '
 head -n "$count" "$state/all" >"$state/sample"
 [ -s "$state/sample" ] || { echo "$0: there are no mutants; do the files in this script exist?" >&2; exit 1; }
 
-# Without a mutant all tests must pass. This also builds what all mutants share, each time with the features of that package alone.
-{
-    cut -f 2 "$state/sample" | sort -u | sed 's/$/ --lib/'
-    cut -f 3 "$state/sample" | sort -u | sed 's/$/ --test=it/'
-} | while read -r package tests; do
-    step "tests without a mutant: $package $tests"
-    cargo test --locked --quiet --package "$package" "$tests" </dev/null >"$state/logs/baseline" 2>&1 ||
-        { echo "$0: the tests fail without a mutant; see $state/logs/baseline" >&2; exit 1; }
-done
+# Without a mutant all tests must pass; a resumed run does not repeat it. This also builds what all mutants share, each time with the
+# features of that package alone.
+tree=$(find Cargo.* configs crates testdata -type f -print0 | sort --zero-terminated | xargs --null sha256sum | sha256sum)
+if [ "$(cat "$state/passed" 2>/dev/null)" != "$tree" ]; then
+    {
+        cut -f 2 "$state/all" | sort -u | sed 's/$/ --lib/'
+        cut -f 3 "$state/all" | sort -u | sed 's/$/ --test=it/'
+    } | while read -r package tests; do
+        step "tests without a mutant: $package $tests"
+        cargo test --locked --quiet --package "$package" "$tests" </dev/null >"$state/logs/baseline" 2>&1 ||
+            { echo "$0: the tests fail without a mutant; see $state/logs/baseline" >&2; exit 1; }
+    done
+    echo "$tree" >"$state/passed"
+fi
 
 # Runs one mutant, first with the unit tests, and prints its outcome.
 outcome() {
