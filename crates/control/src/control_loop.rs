@@ -335,13 +335,8 @@ impl ControlLoop {
             }
         };
         let local_time = self.local_time(now);
-        let decision = scaling::decide(
-            policy,
-            &self.options.constraints,
-            Arc::make_mut(&mut self.memory),
-            &snapshot,
-            local_time,
-        );
+        let memory = Arc::make_mut(&mut self.memory);
+        let decision = scaling::decide(policy, &self.options.constraints, memory, &snapshot, local_time);
         match decision.action {
             Action::None => self.record(Effect::Nothing, decision, Some(snapshot), now),
             Action::Rescale if switches.dry_run => {
