@@ -147,9 +147,7 @@ async fn what_was_refused_stays_refused() {
     let mut ledgers = refusing.journal().subscribe();
     let told = async {
         let tag = document(2).entity_tag();
-        let is_told = |ledger: &Arc<Ledger>| {
-            ledger.rejection(&tag).is_some() && ledger.undelivered() == 0
-        };
+        let is_told = |ledger: &Arc<Ledger>| ledger.rejection(&tag).is_some() && ledger.undelivered() == 0;
         drop(ledgers.wait_for(is_told).await.unwrap());
     };
     tokio::select! {
