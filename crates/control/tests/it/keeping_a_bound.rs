@@ -53,11 +53,11 @@ fn noise_changes_nothing() {
 fn a_change_under_way_does_not_hide_the_load() {
     let mut world = World::new(3, 1000.0, 500.0);
     epochs(&mut world, 1000.0, 5 * MINUTE);
-    world.arrival_per_s = 1300.0;
+    world.arrival_per_s = 1050.0;
     for _ in 0..MINUTE {
         world.wait(&policy(), EPOCH_S);
     }
-    epochs(&mut world, 1300.0, 1);
+    epochs(&mut world, 1050.0, 1);
     let arrival_per_s = world.records.last().unwrap().decision.figures["arrival_per_s"];
-    assert!((1299.0..1301.0).contains(&arrival_per_s), "{arrival_per_s}");
+    assert!((1049.0..1051.0).contains(&arrival_per_s), "{arrival_per_s}");
 }
