@@ -90,6 +90,7 @@ impl Producer {
         handed_us: u64,
         write: impl FnOnce(&mut Vec<u8>) -> i64,
     ) -> usize {
+        self.flushing = false;
         self.slots[slot].partition.append(now, handed_us, write)
     }
 
@@ -99,7 +100,7 @@ impl Producer {
         unsent.sum::<usize>() < self.settings.unsent_bytes
     }
 
-    /// Disables lingering: appended records are sent with the next turn.
+    /// Disables lingering until another record is appended: those appended so far are sent with the next turn.
     pub const fn flush(&mut self) {
         self.flushing = true;
     }

@@ -65,13 +65,13 @@ fn a_batch_that_is_refused_fails_and_the_others_do_not() {
     cluster.script([None, Some(Fault::Refuse(10))]);
     let (mut producer, mut counts, mut reasons) = (connect(&cluster), Counts::default(), Vec::new());
     let slot = producer.slot(1, 0);
-    producer.flush();
     for number in 0_u64..10 {
         let now = producer.now();
         producer.append(slot, now, 0, |out| {
             out.extend_from_slice(&number.to_be_bytes());
             5
         });
+        producer.flush();
         while counts.acknowledged + counts.failed <= number {
             for delivery in producer.turn(Duration::from_millis(50)) {
                 match delivery {
