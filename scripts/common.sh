@@ -51,6 +51,15 @@ build_programs() {
     cargo build --locked --workspace --bins
 }
 
+# build_peer FOLDER PROGRAM: builds a program in Go that others are compared with; they do without where Go is missing. Nothing else needs Go.
+build_peer() {
+    if ! command -v go >/dev/null; then
+        echo "left out: $(basename "$1"); go is missing (https://go.dev/dl)"
+        return 1
+    fi
+    go build -C "$1" -buildvcs=false -o "$2" . || { echo "left out: $(basename "$1"); it could not be built, see above"; return 1; }
+}
+
 # Unpacks a package of Debian into a folder, without installing anything.
 unpack_debian() {
     local package=$1 folder=$2 work

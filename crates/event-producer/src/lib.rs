@@ -37,7 +37,7 @@ use anyhow::Context;
 
 pub use arguments::Arguments;
 pub use config::{BatchesSection, Config, ConfigFile, KafkaSection, Transport};
-pub use measure::ProducePath;
+pub use measure::{ProducePath, Record};
 pub use real_time::RealTime;
 
 use arguments::{Command, ProfileOptions};

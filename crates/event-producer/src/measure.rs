@@ -16,31 +16,45 @@ use crate::stop::StopSignal;
 use crate::transport::{Client, batch_settings};
 use crate::window::Window;
 
+/// A finished record, and where it goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// Number of the topic among those of the path.
+    pub topic: usize,
+    /// Partition of the topic.
+    pub partition: i32,
+    /// Milliseconds since the epoch.
+    pub timestamp_ms: i64,
+    /// Its bytes.
+    pub value: &'a [u8],
+}
+
 /// The producer's own path from bytes to acknowledgement.
 pub struct ProducePath {
     sink: Sink,
-    topic: usize,
+    /// The client's own numbers of the topics.
+    topics: Vec<usize>,
     origin: Origin,
     sent: u64,
 }
 
 impl ProducePath {
-    /// A path to a topic, by the configured transport.
+    /// A path to some topics, by the configured transport.
     ///
     /// # Errors
-    /// If the client refuses the settings or the topic, or a broker for batches is not to be had.
-    pub fn new(settings: &KafkaSection, topic: &str) -> anyhow::Result<Self> {
+    /// If the client refuses the settings or a topic, or a broker for batches is not to be had.
+    pub fn new(settings: &KafkaSection, topics: &[String]) -> anyhow::Result<Self> {
         let deliveries = Arc::new(Deliveries::default());
-        let (client, topic) = match settings.transport {
+        let (client, topics) = match settings.transport {
             Transport::Librdkafka => {
                 let mut producer = kafka::producer(settings, Arc::clone(&deliveries))?;
-                let topic = producer.topic(topic)?.0;
-                (Client::Librdkafka(producer), topic)
+                let numbers: anyhow::Result<_> =
+                    topics.iter().map(|name| Ok(producer.topic(name)?.0)).collect();
+                (Client::Librdkafka(producer), numbers?)
             }
             Transport::Batches => {
-                let settings = batch_settings(settings, false);
-                let producer = Producer::connect(settings, &[topic.to_owned()], &|| false)?;
-                (Client::Batches(Box::new(producer.into())), 0)
+                let producer = Producer::connect(batch_settings(settings, false), topics, &|| false)?;
+                (Client::Batches(Box::new(producer.into())), (0..topics.len()).collect())
             }
         };
         let origin = Origin { instant: Instant::now(), timestamp_ms: 1, scheduled: true };
@@ -48,28 +62,26 @@ impl ProducePath {
         let window = Window::new(settings.max_in_flight, client.is_batches());
         Ok(ProducePath {
             sink: Sink::new(client, deliveries, window, StopSignal::default()),
-            topic,
+            topics,
             origin,
             sent: 0,
         })
     }
 
-    /// Hands `count` records over, in turn to `partitions` partitions, and waits for their acknowledgements.
+    /// Hands the records over and waits for their acknowledgements.
     ///
     /// # Errors
     /// If not all are acknowledged within the limit.
-    pub fn produce(
+    pub fn produce<'a>(
         &mut self,
-        partitions: i32,
-        payload: &[u8],
-        count: u64,
+        records: impl IntoIterator<Item = Record<'a>>,
         limit: Duration,
     ) -> anyhow::Result<()> {
-        let end = self.sent + count;
-        while self.sent < end {
+        let mut records = records.into_iter().peekable();
+        while records.peek().is_some() {
             self.sink.wait_for_room(self.sent);
-            let batch_end = end.min(self.sent + self.sink.free_records(self.sent).min(BATCH));
-            self.hand_over(partitions, payload, batch_end)?;
+            let room = self.sink.free_records(self.sent).min(BATCH);
+            self.hand_over(records.by_ref().take(room as usize))?;
             self.sink.take_reports(Duration::ZERO);
             self.sink.check_fatal_error()?;
         }
@@ -78,15 +90,13 @@ impl ProducePath {
         Ok(())
     }
 
-    fn hand_over(&mut self, partitions: i32, payload: &[u8], end: u64) -> anyhow::Result<()> {
+    fn hand_over<'a>(&mut self, records: impl Iterator<Item = Record<'a>>) -> anyhow::Result<()> {
         let now_us = self.origin.elapsed_ns() / 1_000;
-        let partition = |number: u64| (number % partitions as u64) as i32;
         match self.sink.client() {
             Client::Librdkafka(producer) => {
-                let (topic, opaque) = (Topic(self.topic), now_us as usize);
-                while self.sent < end {
-                    let partition = partition(self.sent);
-                    let record = Outgoing { topic, partition, timestamp_ms: 1, payload, opaque };
+                for Record { topic, partition, timestamp_ms, value: payload } in records {
+                    let (topic, opaque) = (Topic(self.topics[topic]), now_us as usize);
+                    let record = Outgoing { topic, partition, timestamp_ms, payload, opaque };
                     self.sink.send(producer, record)?;
                     self.sent += 1;
                 }
@@ -94,14 +104,14 @@ impl ProducePath {
             Client::Batches(producer) => {
                 let mut producer = locked(producer);
                 let now = producer.now();
-                for number in self.sent..end {
-                    let slot = producer.slot(self.topic, partition(number) as usize);
+                for record in records {
+                    let slot = producer.slot(self.topics[record.topic], record.partition as usize);
                     producer.append(slot, now, now_us, |out| {
-                        out.extend_from_slice(payload);
-                        1
+                        out.extend_from_slice(record.value);
+                        record.timestamp_ms
                     });
+                    self.sent += 1;
                 }
-                self.sent = end;
             }
         }
         Ok(())

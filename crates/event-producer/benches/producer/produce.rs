@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use event_producer::{ConfigFile, KafkaSection, ProducePath, Transport};
+use event_producer::{ConfigFile, KafkaSection, ProducePath, Record, Transport};
 use rdkafka::ClientConfig;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
@@ -17,7 +17,7 @@ use crate::cpu::{process_ns, threads_ns};
 use crate::median;
 
 const LIMIT: Duration = Duration::from_secs(120);
-const PAYLOAD: [u8; 100] = [b'x'; 100];
+static PAYLOAD: [u8; 100] = [b'x'; 100];
 const TOPIC: &str = "benchmark";
 const PARTITIONS: i32 = 4;
 const RECORDS: u64 = 200_000;
@@ -71,11 +71,19 @@ fn our_settings(servers: String) -> KafkaSection {
     settings
 }
 
+/// What the paths are handed: the records in turn to all partitions.
+fn records() -> impl Iterator<Item = Record<'static>> {
+    (0..RECORDS).map(|number| {
+        let partition = (number % PARTITIONS as u64) as i32;
+        Record { topic: 0, partition, timestamp_ms: 1, value: &PAYLOAD }
+    })
+}
+
 /// Measures both and prints the result.
 pub(crate) fn produce(rounds: usize) {
     let broker = MockCluster::new(1).unwrap();
     broker.create_topic(TOPIC, PARTITIONS, 1).unwrap();
-    let servers = broker.bootstrap_servers();
+    let (servers, topics) = (broker.bootstrap_servers(), [TOPIC.to_owned()]);
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let mut settings = ClientConfig::new();
     settings.set("bootstrap.servers", &servers);
@@ -84,8 +92,8 @@ pub(crate) fn produce(rounds: usize) {
     }
     let futures: FutureProducer = settings.create().unwrap();
     let by_batches = KafkaSection { transport: Transport::Batches, ..our_settings(servers.clone()) };
-    let mut batches = ProducePath::new(&by_batches, TOPIC).unwrap();
-    let mut path = ProducePath::new(&our_settings(servers), TOPIC).unwrap();
+    let mut batches = ProducePath::new(&by_batches, &topics).unwrap();
+    let mut path = ProducePath::new(&our_settings(servers), &topics).unwrap();
     let (mut theirs, mut ours, mut own_batches): ([Costs; 3], Costs, Costs) = Default::default();
     for round in 0..=rounds {
         if round == 1 {
@@ -95,8 +103,8 @@ pub(crate) fn produce(rounds: usize) {
         for (costs, awaited) in theirs.iter_mut().zip(AWAITED) {
             costs.measure(|| send_and_await(&runtime, &futures, awaited));
         }
-        ours.measure(|| path.produce(PARTITIONS, &PAYLOAD, RECORDS, LIMIT).unwrap());
-        own_batches.measure(|| batches.produce(PARTITIONS, &PAYLOAD, RECORDS, LIMIT).unwrap());
+        ours.measure(|| path.produce(records(), LIMIT).unwrap());
+        own_batches.measure(|| batches.produce(records(), LIMIT).unwrap());
     }
     let [ours, ours_all] = ours.medians();
     println!(
