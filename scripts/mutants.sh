@@ -117,7 +117,7 @@ outcome() {
 number=0
 while IFS=$'\t' read -r key package integration name; do
     number=$((number + 1))
-    ! cut -f 2 "$state/outcomes" | grep --fixed-strings --line-regexp --quiet -e "$key" || continue
+    ! grep --fixed-strings --line-regexp --quiet -e "$key" <(cut -f 2 "$state/outcomes") || continue
     found=$(outcome "$package" "$integration" "$name")
     [ "$found" != missed ] || cp "$state/logs/output" "$state/logs/missed-$number"
     printf '%s\t%s\t%s\n' "$found" "$key" "$name" >>"$state/outcomes"
