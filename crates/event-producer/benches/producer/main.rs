@@ -10,6 +10,7 @@
 )]
 
 mod cpu;
+mod generators;
 mod produce;
 
 use std::hint::black_box;
@@ -53,35 +54,6 @@ fn workload() -> Workload {
     let generator = Nexmark::new(NexmarkConfig::default().check().unwrap(), 1);
     let schedule = ProfileConfig::Constant { rate: 1e6, duration_s: None }.check().unwrap();
     Workload::new(generator, schedule, 1_700_000_000_000, None)
-}
-
-fn generators(rounds: usize) {
-    const THEIRS: u64 = 200_000;
-    const OURS: u64 = 2_000_000;
-    let workload = workload();
-    let (mut their_from, mut our_from) = (0, 0);
-    let theirs = || {
-        let generator = nexmark::EventGenerator::default().with_offset(their_from);
-        their_from += THEIRS;
-        per_item(THEIRS, || generator.take(THEIRS as usize).for_each(|event| drop(black_box(event))))
-    };
-    let ours = || {
-        let (mut source, mut buffer) = (workload.source(), Vec::with_capacity(1024));
-        our_from += OURS;
-        per_item(OURS, || {
-            for number in our_from - OURS..our_from {
-                buffer.clear();
-                black_box(source.encode(number, &mut buffer));
-                black_box(&buffer);
-            }
-        })
-    };
-    let [theirs, ours] = alternate(rounds, [Box::new(theirs), Box::new(ours)]);
-    println!("crate nexmark 0.2, generate only      {theirs:9.1} ns/event");
-    println!(
-        "ours, generate and encode             {ours:9.1} ns/event   {:6.1} times faster",
-        theirs / ours
-    );
 }
 
 fn encoding(rounds: usize) {
@@ -135,7 +107,7 @@ fn main() {
     println!("CPU time, medians of {rounds} alternating rounds");
     let wanted = |part: &str| after("--only").is_none_or(|only| only == part);
     if wanted("generators") {
-        generators(rounds);
+        generators::generators(rounds);
     }
     if wanted("encoding") {
         encoding(rounds);
