@@ -1,7 +1,9 @@
 """The reference's side of the benchmark: makes the file, then times fetches on demand.
 
-Usage: reference.py FILE NOW. Prints `ready`; then for each line `POINTS REPETITIONS` the CPU time per fetch in nanoseconds.
+Usage: reference.py FILE NOW. Prints `ready` and versions; then for each line `POINTS REPETITIONS` the CPU time per fetch in nanoseconds.
 """
+import importlib.metadata
+import platform
 import sys
 import time
 
@@ -10,7 +12,7 @@ import whisper
 path, now = sys.argv[1], int(sys.argv[2])
 whisper.create(path, [(10, 8640), (60, 10080)], xFilesFactor=0.0)
 whisper.update_many(path, [(now - 10 * k, float(k)) for k in range(8600)], now=now)
-print("ready", flush=True)
+print("ready", f"{importlib.metadata.version('whisper')}, Python {platform.python_version()}", flush=True)
 for line in sys.stdin:
     points, repetitions = map(int, line.split())
     begin = now - 10 * points
