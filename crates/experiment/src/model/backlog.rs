@@ -93,12 +93,12 @@ impl Recording {
 
     /// Returns what is known at each row.
     fn readings(&self) -> Vec<Option<Reading>> {
-        // A total that is larger than a later one was too high: just after a change Flink can report old and new tasks at once.
+        // A total that is larger than a later one is none: just after a change Flink can report old and new tasks at once.
         let mut totals: Vec<Option<f64>> = self.rows.iter().map(|row| row.get(Column::ReadTotal)).collect();
         let mut least = f64::INFINITY;
-        for total in totals.iter_mut().rev().flatten() {
-            least = least.min(*total);
-            *total = least;
+        for total in totals.iter_mut().rev() {
+            *total = total.filter(|total| *total <= least);
+            least = total.unwrap_or(least);
         }
         let mut newest: Option<f64> = None;
         let mut life = 0;
@@ -215,6 +215,6 @@ mod tests {
         let recording = Recording { rows, changes: vec![change], ..Recording::default() };
         let found = records(&recording);
         assert_eq!(found[..3], [(2.0, 100.0), (3.0, 100.0), (5.0, 1700.0)]);
-        assert_eq!(found[4..6], [(7.0, 2200.0), (8.0, 0.0)]);
+        assert_eq!(found[3..5], [(7.0, 2200.0), (8.0, 0.0)]);
     }
 }
