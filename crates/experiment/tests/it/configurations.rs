@@ -129,7 +129,7 @@ fn the_calibration_measures_what_it_should() {
     let rate = |second: u64| measurement.schedule.rate_at(second as f64);
     let (sweep, changes) = widths.split_at(3);
     let begins = std::iter::once((0, 1)).chain(sweep.iter().copied());
-    let ends = sweep.iter().map(|(second, _)| *second).chain([218]);
+    let ends = sweep.iter().map(|(second, _)| *second).chain([242]);
     for ((begin, width), end) in begins.zip(ends) {
         let is_near = |per_s: f64, wanted: f64| (per_s / wanted - 1.0).abs() < 0.01;
         assert!(is_near(rate(begin + 20), 0.5 * capacity(width)), "width {width} at rest");
