@@ -27,8 +27,8 @@ const CALM_MOMENTS: usize = 3;
 const JOB_DEADLINE: Duration = Duration::from_secs(90);
 const RECOVERY_DEADLINE: Duration = Duration::from_secs(240);
 
-/// How long the demo shows the normal load before raising it.
-const CALM: Duration = Duration::from_secs(25);
+/// How long the demo shows the normal load before raising it: policy `slo` decides once it knows 30 s of the load, in whole bins of 10 s.
+const CALM: Duration = Duration::from_secs(45);
 
 /// Runs the scenario on a running cluster. `Ok` only if the latency returned below its bound.
 pub(crate) async fn run(tenant: &Tenant, screen: &Screen, keep: bool) -> anyhow::Result<()> {

@@ -1,5 +1,7 @@
 //! What must hold for whatever a metric store answers, for the property tests and the fuzz targets.
 
+use std::sync::LazyLock;
+
 use super::{graphite, prometheus};
 use crate::error::StoreError;
 use crate::mapping::{Mapping, MappingSettings};
@@ -10,18 +12,19 @@ const SERIES: usize = 8;
 /// Latest time of a point, in milliseconds.
 const LATEST_MS: i64 = 1_000_000_000_000_000;
 
-/// Parses a body as one of graphite-web and checks the result.
+/// Built once: a fuzz target makes thousands of runs a second.
 #[expect(clippy::expect_used, reason = "the default mapping is valid")]
+static MAPPING: LazyLock<Mapping> =
+    LazyLock::new(|| Mapping::new(&MappingSettings::default()).expect("the default is valid"));
+
+/// Parses a body as one of graphite-web and checks the result.
 pub fn graphite(body: &[u8]) {
-    let mapping = Mapping::new(&MappingSettings::default()).expect("the default is valid");
-    check(graphite::parse(body.to_vec(), &mapping, SERIES));
+    check(graphite::parse(body.to_vec(), &MAPPING, SERIES));
 }
 
 /// Parses a body as one of Prometheus and checks the result.
-#[expect(clippy::expect_used, reason = "the default mapping is valid")]
 pub fn prometheus(body: &[u8]) {
-    let mapping = Mapping::new(&MappingSettings::default()).expect("the default is valid");
-    check(prometheus::parse(body, &mapping, SERIES));
+    check(prometheus::parse(body, &MAPPING, SERIES));
 }
 
 fn check(found: Result<Vec<MatchedSeries>, StoreError>) {
