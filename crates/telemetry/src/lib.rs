@@ -6,8 +6,6 @@
 //! readings are trusted: differences of counters instead of Flink's slow meters, nothing before the end of the warm-up, nothing
 //! across a restart, unknown where a subtask reports nothing.
 
-#![allow(unexpected_cfgs, reason = "cargo-fuzz sets `fuzzing`")]
-
 mod clock;
 mod error;
 mod flink_rest;

@@ -74,6 +74,14 @@ impl Subtask {
     pub fn counted_ms(&self) -> Option<f64> {
         Some(self.busy_ms? + self.idle_ms? + self.backpressured_ms?)
     }
+
+    /// Whether it counts its records and its time, and has no figures of its newest values.
+    pub(crate) fn only_counts(&self) -> bool {
+        let counters = [self.records_in, self.records_out, self.busy_ms, self.idle_ms, self.backpressured_ms];
+        let has_newest = !self.maxima.is_empty() || !self.means.is_empty() || !self.p99s.is_empty();
+        let is_idle_source = self.pending_records.is_some() || self.source_records_in.is_some();
+        (self.is_finished || counters.iter().all(Option::is_some)) && !has_newest && !is_idle_source
+    }
 }
 
 /// The end offsets of a source's partitions as the brokers report them: how many records have ever arrived.
@@ -138,16 +146,6 @@ impl Vertex {
     /// series, and its figures are differences of counters, not means or extremes of what was read.
     fn only_counts(&self) -> bool {
         !self.is_source() && self.subtasks.iter().all(Subtask::only_counts)
-    }
-}
-
-impl Subtask {
-    /// Whether it counts its records and its time, and has no figures of its newest values.
-    pub(crate) fn only_counts(&self) -> bool {
-        let counters = [self.records_in, self.records_out, self.busy_ms, self.idle_ms, self.backpressured_ms];
-        let has_newest = !self.maxima.is_empty() || !self.means.is_empty() || !self.p99s.is_empty();
-        let is_idle_source = self.pending_records.is_some() || self.source_records_in.is_some();
-        (self.is_finished || counters.iter().all(Option::is_some)) && !has_newest && !is_idle_source
     }
 }
 

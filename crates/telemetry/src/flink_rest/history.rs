@@ -81,9 +81,8 @@ impl History {
 
     /// Reads when all tasks ran after the newest rescale, unless that is known or could not be read several times.
     async fn renew_running(&mut self, client: &Client, job: &JobId) {
-        let Some(details) = self.newest.first().and_then(|newest| self.details.get(&newest.id)) else {
-            return;
-        };
+        let newest = self.newest.first().and_then(|newest| self.details.get(&newest.id));
+        let Some(details) = newest.filter(|details| is_complete(details)) else { return };
         let attempts = self.asked.as_ref().filter(|(id, _)| *id == details.id).map_or(0, |(_, count)| *count);
         if self.running_ms.contains_key(&details.id) || attempts == ATTEMPTS {
             return;
@@ -129,7 +128,7 @@ impl History {
         let was_reached = |vertex: &flink::RescaledVertex| Some(vertex.after? == vertex.desired?);
         let reached: Option<Vec<bool>> = rescale.vertices.values().map(was_reached).collect();
         let all_reached = reached.filter(|all| !all.is_empty()).map(|all| all.into_iter().all(|one| one));
-        let is_complete = rescale.outcome.as_deref() == Some("COMPLETED");
+        let is_complete = is_complete(rescale);
         let running_ms = self.running_ms.get(&rescale.id).copied();
         scaling::Rescale {
             at_ms: rescale.ended_ms,
@@ -155,6 +154,11 @@ impl History {
         let in_it = self.backlogs.iter().filter(|(at_ms, _)| (from_ms..=until_ms).contains(at_ms));
         in_it.map(|(_, records)| *records).reduce(f64::max)
     }
+}
+
+/// Whether a rescale ended well: one that failed says nothing about how long one takes.
+fn is_complete(rescale: &Rescale) -> bool {
+    rescale.outcome.as_deref() == Some("COMPLETED")
 }
 
 /// Returns when all of these tasks ran; [`None`] unless all run, and were created by this rescale.
