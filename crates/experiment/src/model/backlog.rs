@@ -149,7 +149,6 @@ impl Recording {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::changes::ParallelismChange;
     use crate::row::JobState;
 
     /// A row at a second: arrived, read, waiting.
