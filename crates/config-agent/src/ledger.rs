@@ -252,17 +252,11 @@ impl Ledger {
     fn reject(&mut self, at: Timestamp, document: &RejectedDocument) {
         let sequence =
             self.recovered.as_ref().filter(|recovered| recovered.generation == document.generation);
+        let sequence = sequence.map_or(0, |recovered| recovered.sequence) + 1;
         self.outbox.push_back(Report {
-            generation: document.generation,
-            sequence: sequence.map_or(0, |recovered| recovered.sequence) + 1,
-            at,
-            state: ChangeState::Failed,
-            flink_job_id: None,
-            savepoint: None,
             message: Some(format!("refused ({}): {}", document.reason, document.sentence)),
-            previous_state_ms: None,
             running_generation: self.history.document.as_ref().map(JobDocument::generation),
-            observed: None,
+            ..Report::new(document.generation, sequence, at, ChangeState::Failed)
         });
         self.rejected.push_back(document.clone());
         let surplus = self.rejected.len().saturating_sub(REJECTED_MAX);

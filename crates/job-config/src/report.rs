@@ -94,6 +94,24 @@ pub struct Report {
     pub observed: Option<Observed>,
 }
 
+impl Report {
+    /// Returns a report with nothing but what every report has.
+    pub const fn new(generation: u64, sequence: u32, at: Timestamp, state: ChangeState) -> Self {
+        Self {
+            generation,
+            sequence,
+            at,
+            state,
+            flink_job_id: None,
+            savepoint: None,
+            message: None,
+            previous_state_ms: None,
+            running_generation: None,
+            observed: None,
+        }
+    }
+}
+
 /// Observed state of the job at the end of a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

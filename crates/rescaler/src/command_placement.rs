@@ -153,18 +153,7 @@ impl CommandPlacement {
 }
 
 fn report(generation: u64, sequence: u32, state: ChangeState, message: Option<String>) -> Report {
-    Report {
-        generation,
-        sequence,
-        at: Timestamp::now(),
-        state,
-        flink_job_id: None,
-        savepoint: None,
-        message,
-        previous_state_ms: None,
-        running_generation: None,
-        observed: None,
-    }
+    Report { message, ..Report::new(generation, sequence, Timestamp::now(), state) }
 }
 
 /// Describes the difference from the plan; [`None`]: no difference.

@@ -56,18 +56,7 @@ fn current(registry: &DocumentRegistry) -> Option<u64> {
 }
 
 fn report(generation: u64, sequence: u32) -> Report {
-    Report {
-        generation,
-        sequence,
-        at: "2026-01-01T00:00:00Z".parse().unwrap(),
-        state: ChangeState::Received,
-        flink_job_id: None,
-        savepoint: None,
-        message: None,
-        previous_state_ms: None,
-        running_generation: None,
-        observed: None,
-    }
+    Report::new(generation, sequence, "2026-01-01T00:00:00Z".parse().unwrap(), ChangeState::Received)
 }
 
 /// Goal: the first document is taken where none is expected, and then only the successor of the one that its writer has seen.

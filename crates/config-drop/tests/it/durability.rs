@@ -78,18 +78,7 @@ fn document(generation: u64) -> JobDocument {
 }
 
 fn report(generation: u64) -> Report {
-    Report {
-        generation,
-        sequence: 1,
-        at: "2026-01-01T00:00:00Z".parse().unwrap(),
-        state: ChangeState::Received,
-        flink_job_id: None,
-        savepoint: None,
-        message: None,
-        previous_state_ms: None,
-        running_generation: None,
-        observed: None,
-    }
+    Report::new(generation, 1, "2026-01-01T00:00:00Z".parse().unwrap(), ChangeState::Received)
 }
 
 /// What the drop confirmed to a writer.

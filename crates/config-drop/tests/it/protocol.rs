@@ -68,16 +68,8 @@ fn document(job: &str, generation: u64, reason: &str) -> JobDocument {
 
 fn report(generation: u64, sequence: u32, state: ChangeState) -> Report {
     Report {
-        generation,
-        sequence,
-        at: "2026-01-01T00:00:00Z".parse().unwrap(),
-        state,
-        flink_job_id: None,
-        savepoint: None,
         message: (state == ChangeState::Failed).then(|| "no slots".to_owned()),
-        previous_state_ms: None,
-        running_generation: None,
-        observed: None,
+        ..Report::new(generation, sequence, "2026-01-01T00:00:00Z".parse().unwrap(), state)
     }
 }
 

@@ -60,18 +60,8 @@ fn document(generation: u64) -> JobDocument {
 }
 
 fn report(generation: u64, sequence: u32) -> Report {
-    Report {
-        generation,
-        sequence,
-        at: "2026-01-01T00:00:00Z".parse().unwrap(),
-        state: if sequence == 1 { ChangeState::Received } else { ChangeState::Running },
-        flink_job_id: None,
-        savepoint: None,
-        message: None,
-        previous_state_ms: None,
-        running_generation: None,
-        observed: None,
-    }
+    let state = if sequence == 1 { ChangeState::Received } else { ChangeState::Running };
+    Report::new(generation, sequence, "2026-01-01T00:00:00Z".parse().unwrap(), state)
 }
 
 /// One change as the drop sees it: a publication, its reader, two reports.

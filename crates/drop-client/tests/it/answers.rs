@@ -180,18 +180,7 @@ async fn answers_to_writers_are_told_apart() {
     assert!(matches!(put("204 No Content", &[]).await, Err(Error::NoEntityTag { .. })));
     assert!(matches!(put("200 OK", &nothing).await, Err(Error::Status { status: 200, .. })));
 
-    let report = Report {
-        generation: 3,
-        sequence: 1,
-        at: "2026-01-01T00:00:00Z".parse().unwrap(),
-        state: ChangeState::Received,
-        flink_job_id: None,
-        savepoint: None,
-        message: None,
-        previous_state_ms: None,
-        running_generation: None,
-        observed: None,
-    };
+    let report = Report::new(3, 1, "2026-01-01T00:00:00Z".parse().unwrap(), ChangeState::Received);
     let post = async |status: &str| client_of(answer(status, &nothing, "")).await.report(&report).await;
     assert_eq!(
         client_of(answer("204 No Content", &[], "")).await.report(&report).await.unwrap(),

@@ -49,16 +49,8 @@ impl Setup {
 
     async fn report(&self, generation: u64, sequence: u32, state: ChangeState, message: Option<&str>) {
         let report = Report {
-            generation,
-            sequence,
-            at: jiff::Timestamp::UNIX_EPOCH,
-            state,
-            flink_job_id: None,
-            savepoint: None,
             message: message.map(str::to_owned),
-            previous_state_ms: None,
-            running_generation: None,
-            observed: None,
+            ..Report::new(generation, sequence, jiff::Timestamp::UNIX_EPOCH, state)
         };
         self.client().report(&report).await.unwrap();
     }

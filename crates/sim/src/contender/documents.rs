@@ -100,16 +100,9 @@ impl Documents {
     fn report(&mut self, generation: u64, sequence: u32, state: ChangeState, at: Timestamp) {
         let failed = state == ChangeState::RolledBack;
         self.reports.push(Report {
-            generation,
-            sequence,
-            at,
-            state,
-            flink_job_id: None,
-            savepoint: None,
             message: failed.then(|| "the change failed".to_owned()),
-            previous_state_ms: None,
             running_generation: state.is_final().then_some(self.running),
-            observed: None,
+            ..Report::new(generation, sequence, at, state)
         });
     }
 }
