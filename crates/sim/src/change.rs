@@ -49,6 +49,8 @@ pub struct RecordedChange {
 pub struct Change {
     /// Time of the request, in seconds since the start.
     pub requested_s: usize,
+    /// When the tasks stopped, in seconds since the start.
+    pub stopped_s: f64,
     /// The second in which the tasks ran again.
     pub completed_s: usize,
     /// Length of the outage, in seconds.
@@ -91,6 +93,7 @@ pub(crate) struct Changes {
     requested_s: usize,
     /// Length of the outage to come, if it is known.
     recorded_outage_s: Option<f64>,
+    stopped_s: f64,
     outage_s: f64,
     backlog_peak: f64,
     task_managers: u32,
@@ -100,15 +103,34 @@ pub(crate) struct Changes {
     random: Random,
 }
 
-/// State at the beginning of a second.
+/// How a second passes for the tasks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Advance {
-    /// Fraction of the second in which tasks run.
+    /// Fraction of the second in which tasks run that a change has stopped or will stop.
+    pub(crate) before: f64,
+    /// Capacity of those tasks as a fraction of their warm capacity.
+    pub(crate) warmth_before: f64,
+    /// Fraction of the second in which the tasks of the present parallelism run.
     pub(crate) available: f64,
-    /// The tasks stop at the beginning of this second.
+    /// The tasks stop within this second.
     pub(crate) stopped: bool,
     /// The tasks run again within this second.
     pub(crate) completed: bool,
+}
+
+impl Advance {
+    /// Returns the fraction of the second in which tasks run.
+    pub(crate) fn running(&self) -> f64 {
+        self.before + self.available
+    }
+
+    /// Returns the mean over the running tasks of a figure of those that stop and of the present ones.
+    pub(crate) fn mean(&self, before: f64, present: f64) -> f64 {
+        if self.before == 0.0 {
+            return present;
+        }
+        (before * self.before + present * self.available) / self.running()
+    }
 }
 
 impl Changes {
@@ -118,6 +140,7 @@ impl Changes {
             wanted: Vec::new(),
             requested_s: 0,
             recorded_outage_s: None,
+            stopped_s: 0.0,
             outage_s: 0.0,
             backlog_peak: 0.0,
             task_managers,
@@ -143,7 +166,7 @@ impl Changes {
         self.task_managers
     }
 
-    /// Starts a change, unless one is in progress.
+    /// Starts a change, unless one is in progress. The tasks stop at the beginning of a second.
     pub(crate) fn request(
         &mut self,
         now_s: usize,
@@ -159,7 +182,7 @@ impl Changes {
         self.task_managers = self.task_managers.max(needed);
         let ChangeMethod { wait_s, .. } = conditions.change;
         let wait_s = f64::from(start_s) + self.random.between(wait_s.0, wait_s.1);
-        self.phase = Phase::Ordered { stop_at_s: seconds(now_s) + wait_s };
+        self.phase = Phase::Ordered { stop_at_s: (seconds(now_s) + wait_s).ceil() };
         (self.wanted, self.requested_s, self.backlog_peak) = (wanted, now_s, 0.0);
         true
     }
@@ -198,10 +221,14 @@ impl Changes {
         job: &Job,
         conditions: &Conditions,
     ) -> Advance {
+        let warmth_before = self.warmth(now_s, conditions);
         let mut stopped = false;
+        let mut before = 0.0;
         if let Phase::Ordered { stop_at_s } = self.phase
-            && seconds(now_s) >= stop_at_s
+            && seconds(now_s + 1) > stop_at_s
         {
+            before = (stop_at_s - seconds(now_s)).max(0.0);
+            self.stopped_s = seconds(now_s) + before;
             let (low, high) = conditions.change.outage_s;
             let drawn_s = self.random.between(low, high);
             self.outage_s = self.recorded_outage_s.take().unwrap_or(drawn_s);
@@ -209,9 +236,9 @@ impl Changes {
             stopped = true;
         }
         let Phase::Down { left_s } = self.phase else {
-            return Advance { available: 1.0, stopped, completed: false };
+            return Advance { before, warmth_before, available: 1.0, stopped, completed: false };
         };
-        let used = left_s.min(1.0);
+        let used = left_s.min(1.0 - before);
         let left_s = left_s - used;
         let completed = left_s <= OVER_S;
         if completed {
@@ -219,7 +246,7 @@ impl Changes {
         } else {
             self.phase = Phase::Down { left_s };
         }
-        Advance { available: 1.0 - used, stopped, completed }
+        Advance { before, warmth_before, available: 1.0 - before - used, stopped, completed }
     }
 
     fn complete(&mut self, now_s: usize, parallelism: &mut Vec<u32>, job: &Job, conditions: &Conditions) {
@@ -234,6 +261,7 @@ impl Changes {
         };
         self.over.push(Change {
             requested_s: self.requested_s,
+            stopped_s: self.stopped_s,
             completed_s: now_s,
             outage_s: self.outage_s,
             backlog_peak: self.backlog_peak,

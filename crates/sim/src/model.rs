@@ -8,7 +8,7 @@
 //! The latency of a second is the age of the oldest unread record plus the queues, firings and handling on its path.
 //! So an outage counts from the moment that the oldest record is late, and a hot partition by its own backlog.
 
-use crate::change::{Changes, Phase, RecordedChange, seconds};
+use crate::change::{Advance, Changes, Phase, RecordedChange, seconds};
 use crate::history::{History, JobReading, PartitionReading, Reading};
 use crate::job::ParallelismCapacity;
 use crate::random::Random;
@@ -73,6 +73,7 @@ fn new_operator(
         last_firing_s: None,
         input_shares: vec![1.0 / seconds(shape.inputs.len().max(1)); shape.inputs.len()],
         width,
+        stopped_width: width,
         shares: shape.shares(parallelism),
         total: Reading::default(),
     }
@@ -172,17 +173,18 @@ impl<'a> Model<'a> {
 
     /// Simulates one second.
     pub fn step(&mut self) {
-        let available = self.change();
-        self.vary_capacities(available);
-        self.accept(available);
+        let advance = self.change();
+        let running = advance.running();
+        self.vary_capacities(advance);
+        self.accept(running);
         self.step.arriving.fill(0.0);
         let mut source = 0;
         for index in 0..self.operators.len() {
             if self.sources.get(source).is_some_and(|source| source.operator == index) {
-                self.read(source, available);
+                self.read(source, running);
                 source += 1;
             } else {
-                self.handle(index, available);
+                self.handle(index, running);
             }
         }
         self.balance_inputs();
@@ -190,8 +192,8 @@ impl<'a> Model<'a> {
         self.now_s += 1;
     }
 
-    /// Advances the change in progress; returns the fraction of the second in which tasks run.
-    fn change(&mut self) -> f64 {
+    /// Advances the change in progress.
+    fn change(&mut self) -> Advance {
         let conditions = &self.trial.conditions;
         let now_s = self.now_s;
         let advance = self.changes.advance(now_s, &mut self.parallelism, &self.trial.job, conditions);
@@ -207,17 +209,18 @@ impl<'a> Model<'a> {
                 source.replay += source.replay_rate_per_s * conditions.change.replay_s;
             }
             for (index, operator) in self.operators.iter_mut().enumerate() {
+                operator.stopped_width = operator.width;
                 operator.width = *self.trial.job.width(index, self.parallelism[index]);
                 operator.shares = self.trial.job.operators()[index].shares(self.parallelism[index]);
                 operator.last_firing_s = None;
             }
             self.changes.release(self.trial.job.slots(&self.parallelism), conditions);
         }
-        advance.available
+        advance
     }
 
     /// Computes each operator's capacity in this second and its firing time.
-    fn vary_capacities(&mut self, available: f64) {
+    fn vary_capacities(&mut self, advance: Advance) {
         let conditions = &self.trial.conditions;
         let warmth = self.changes.warmth(self.now_s, conditions);
         self.slow.begin(self.now_s, conditions.faults.slow_task_managers_per_h, (60, 300), (0.7, 0.9));
@@ -227,11 +230,15 @@ impl<'a> Model<'a> {
             let shape = &self.trial.job.operators()[index];
             let varied = 1.0 + CAPACITY_MEMORY * (operator.noise - 1.0) + kick * operator.random.normal();
             operator.noise = varied.max(CAPACITY_LEAST);
-            let ParallelismCapacity { subtask_rate_per_s, fullest_share, .. } = operator.width;
-            let own_per_s = subtask_rate_per_s * operator.noise * warmth * slow / fullest_share;
+            let noise = operator.noise;
+            let own = |ParallelismCapacity { subtask_rate_per_s, fullest_share, .. }, warmth| {
+                subtask_rate_per_s * noise * warmth * slow / fullest_share
+            };
+            let stopped = if advance.completed { operator.stopped_width } else { operator.width };
+            let own_per_s = advance.mean(own(stopped, advance.warmth_before), own(operator.width, warmth));
             let limit_per_s =
                 shape.external_limit_per_s.map_or(f64::INFINITY, |limit| limit * operator.noise);
-            let mut free = available;
+            let mut free = advance.running();
             if let Some(window) = shape.window {
                 if self.now_s > 0 && self.now_s.is_multiple_of(window.slide_s as usize) {
                     let firing_s = shape.firing_s(operator.stored, self.parallelism[index], &operator.width);
@@ -248,7 +255,7 @@ impl<'a> Model<'a> {
     }
 
     /// Computes what each operator can emit and accept, readers first.
-    fn accept(&mut self, available: f64) {
+    fn accept(&mut self, running: f64) {
         let buffer_s = self.trial.conditions.buffer_s;
         for index in (0..self.operators.len()).rev() {
             let shape = &self.trial.job.operators()[index];
@@ -265,12 +272,12 @@ impl<'a> Model<'a> {
             self.step.movable[index] = movable;
             let operator = &self.operators[index];
             let room = (operator.width.capacity_per_s * buffer_s - operator.queue).max(0.0);
-            self.step.accepted[index] = if available > 0.0 { movable + room } else { 0.0 };
+            self.step.accepted[index] = if running > 0.0 { movable + room } else { 0.0 };
         }
     }
 
     /// Reads arrived records at a source.
-    fn read(&mut self, source: usize, available: f64) {
+    fn read(&mut self, source: usize, running: f64) {
         let Self { trial, step, parallelism, operators, now_s, .. } = self;
         let rate_per_s = trial.load.rates_per_s[source].get(*now_s).copied().unwrap_or(0.0);
         let source = &mut self.sources[source];
@@ -311,7 +318,7 @@ impl<'a> Model<'a> {
             step.arriving[reader.operator] += handled * reader.selectivity;
         }
         let busy =
-            if available > 0.0 { (handled * available / capacity.max(NONE)).min(available) } else { 0.0 };
+            if running > 0.0 { (handled * running / capacity.max(NONE)).min(running) } else { 0.0 };
         let is_held = wanted + source.replay > budget + NONE && movable < capacity - NONE;
         let emitted: f64 = trial.job.readers(index).iter().map(|reader| reader.selectivity).sum();
         step.handled[index] = handled;
@@ -322,7 +329,7 @@ impl<'a> Model<'a> {
     }
 
     /// Handles the records in an operator's buffers.
-    fn handle(&mut self, index: usize, available: f64) {
+    fn handle(&mut self, index: usize, running: f64) {
         let Self { trial, step, parallelism, operators, .. } = self;
         let shape = &trial.job.operators()[index];
         let operator = &mut operators[index];
@@ -335,11 +342,11 @@ impl<'a> Model<'a> {
             let firing = step.firing[index];
             operator.stored += handled;
             let emitted = operator.fire(firing);
-            let handling = if capacity > NONE { handled * (available - firing) / capacity } else { 0.0 };
+            let handling = if capacity > NONE { handled * (running - firing) / capacity } else { 0.0 };
             (emitted, (firing + handling).min(1.0))
         } else {
             let busy =
-                if available > 0.0 { (handled * available / capacity.max(NONE)).min(available) } else { 0.0 };
+                if running > 0.0 { (handled * running / capacity.max(NONE)).min(running) } else { 0.0 };
             (handled, busy)
         };
         let mut records_out = 0.0;

@@ -26,6 +26,8 @@ pub(crate) struct Operator {
     /// Share of its acceptance that each input may use.
     pub(crate) input_shares: Vec<f64>,
     pub(crate) width: ParallelismCapacity,
+    /// Of the tasks that the newest change has stopped.
+    pub(crate) stopped_width: ParallelismCapacity,
     /// Each subtask's share of the input.
     pub(crate) shares: Vec<f64>,
     pub(crate) total: Reading,

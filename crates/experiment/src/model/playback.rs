@@ -139,13 +139,11 @@ fn sum(view: View<'_>, second: usize, figure: impl Fn(&sim::history::Reading) ->
 
 /// Returns a change of the model as it would have been recorded.
 pub(crate) fn observed(change: &Change) -> ParallelismChange {
-    // The outage ends within the second of its completion, and began at the beginning of one.
-    let stop_s = seconds(change.completed_s + 1) - change.outage_s.ceil().max(1.0);
     let slots = |widths: &[u32]| widths.iter().copied().max().unwrap_or(0);
     let widths = change.parallelism.before.iter().zip(change.parallelism.after.values());
     ParallelismChange {
         began_s: seconds(change.requested_s),
-        ended_s: stop_s + change.outage_s,
+        ended_s: change.stopped_s + change.outage_s,
         outage_s: change.outage_s,
         way: "in-place".to_owned(),
         slots_before: slots(&change.before),

@@ -179,9 +179,8 @@ fn a_recorded_change_has_its_own_times() {
     assert!(!model.request_recorded(&wider) && !model.request(&trial.start));
     steps(&mut model, 10);
     let [change] = View::new(&model).changes() else { panic!("there is one change") };
-    // The stop is at the beginning of second 23, and the tasks run again within second 24.
     assert_eq!((change.requested_s, change.completed_s), (20, 24));
-    assert!((change.outage_s - 1.5).abs() < 1e-12);
+    assert!((change.stopped_s - 22.6).abs() < 1e-12 && (change.outage_s - 1.5).abs() < 1e-12);
     assert_eq!(change.after, wider.parallelism);
     let most = (0..30).map(|second| View::new(&model).reading(index(&trial, "source"), second).pending);
     assert_close(most.fold(0.0, f64::max), 10_000.0, 0.01);
@@ -189,6 +188,25 @@ fn a_recorded_change_has_its_own_times() {
     assert!(model.request_recorded(&RecordedChange { stop_at_s: 31.0, ..wider }));
     steps(&mut model, 10);
     assert_eq!(View::new(&model).changes().len(), 2);
+}
+
+/// Goal: within the second of a recorded change the old tasks handle what they can until their stop, and the new ones the rest.
+#[test]
+fn a_recorded_change_divides_its_second() {
+    // The aggregate is the bottleneck: 4 subtasks carry 24,000/s, 5 carry 30,000/s, freshly started ones 60 % of it.
+    let mut trial = trial(Shape::Constant { rate: 40_000.0 }, 60);
+    trial.start = parallelism(&trial, 3, 8, 4, 4);
+    let mut model = Model::new(&trial, &trial.start);
+    steps(&mut model, 20);
+    let wider = parallelism(&trial, 3, 8, 5, 4);
+    assert!(model.request_recorded(&RecordedChange { parallelism: wider, stop_at_s: 22.5, outage_s: 0.2 }));
+    steps(&mut model, 10);
+    let read_until = |second| View::new(&model).reading(index(&trial, "aggregate"), second).records_in;
+    let handled: Vec<f64> = (22..25).map(|second| read_until(second) - read_until(second - 1)).collect();
+    let expected = [24_000.0, 0.5 * 24_000.0 + 0.3 * 0.6 * 30_000.0, 30_000.0];
+    for (handled, expected) in handled.into_iter().zip(expected) {
+        assert_close(handled, expected, 1e-6);
+    }
 }
 
 /// Goal: a record takes the operators' own time, and no more than the configured buffers are filled under overload.

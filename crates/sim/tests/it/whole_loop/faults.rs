@@ -54,6 +54,8 @@ pub(crate) struct Faults {
     pub(crate) edits_ms: Vec<u64>,
     /// Whether the rescalers put back what was rescaled by hand.
     pub(crate) restores: bool,
+    /// When a person publishes a document whose job always fails.
+    pub(crate) broken_ms: Option<u64>,
     /// When half of the slots are lost, until the calm.
     pub(crate) shrinks_ms: Option<u64>,
     /// Errors of the agent's clock: from, to, offset.
@@ -139,7 +141,10 @@ impl Faults {
             Self { call, write, flink, slots, metrics, calm_ms, away, forgets_ms, ..Self::default() };
         let has_twin = random.uniform() < 0.1;
         let restores = seed % 2 == 1;
-        Self { lost, narrow, power_ms, edits_ms, restores, clock, has_twin, ..common }
+        let mut random = Random::new(seed, "broken documents");
+        let is_broken = random.uniform() < 0.1;
+        let broken_ms = is_broken.then(|| random.whole(0, usize::try_from(calm_ms).unwrap() - 1) as u64);
+        Self { lost, narrow, power_ms, edits_ms, restores, broken_ms, clock, has_twin, ..common }
     }
 
     pub(crate) fn is_away(&self, what: &str, now_ms: u64) -> bool {

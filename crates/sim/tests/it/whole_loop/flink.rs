@@ -54,6 +54,28 @@ enum PendingEvent {
     Cancelled,
 }
 
+/// The sink topic of every document but broken ones, as written in its text.
+const TOPIC: &str = "topic = \"results\"";
+
+/// The sink topic of documents whose job always fails.
+const BROKEN_TOPIC: &str = "topic = \"broken\"";
+
+/// Returns whether a document's job always fails.
+pub(crate) fn is_broken(document: &JobDocument) -> bool {
+    document.text().contains(BROKEN_TOPIC)
+}
+
+/// Returns the document with content whose job always fails, started by a savepoint.
+pub(crate) fn broken(document: &JobDocument) -> JobDocument {
+    let text = document.text().replace(TOPIC, BROKEN_TOPIC);
+    JobDocument::parse(&text.replace("\"in-place\"", "\"savepoint-restart\"")).unwrap()
+}
+
+/// Returns the document with the content of every document but broken ones.
+pub(crate) fn mended(document: &JobDocument) -> JobDocument {
+    JobDocument::parse(&document.text().replace(BROKEN_TOPIC, TOPIC)).unwrap()
+}
+
 /// The parallelism in a document.
 pub(crate) fn widths_of(document: &JobDocument) -> [u32; 2] {
     SCALED.map(|(name, _)| document.parallelism().of(name))
@@ -305,6 +327,7 @@ impl World {
         let wanted = widths_of(document);
         self.want_slots(wanted);
         let due = match (is_unlucky, how) {
+            _ if is_broken(document) => Some((self.now_ms + takes_ms, PendingEvent::Fails)),
             (false, _) => Some((self.now_ms + takes_ms, PendingEvent::Runs)),
             (true, 0) => Some((self.now_ms + takes_ms, PendingEvent::Fails)),
             // It hangs until it is cancelled, or until the calm.

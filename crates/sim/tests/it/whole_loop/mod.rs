@@ -3,9 +3,9 @@
 //!
 //! Faults until the calm: lost and late responses, errors, crashes of either program at any call or write, power
 //! losses, lost journals, unavailable services, changes that fail or are rejected, late or missing slots, frozen or
-//! incomplete metrics, wrong clocks, reports that are too long, manual rescales, and a second rescaler. Invariants at
-//! every step: no generation is accepted or applied twice, never two jobs, no scale-down without metrics, no start
-//! from older state, no publication before its record. After the calm the loop must reach a stable state: one job,
+//! incomplete metrics, wrong clocks, reports that are too long, manual rescales, documents whose job always fails, and a
+//! second rescaler. Invariants at every step: no generation is accepted or applied twice, never two jobs, no scale-down
+//! without metrics, no start from older state, no publication before its record, no rejected content in a later document. After the calm the loop must reach a stable state: one job,
 //! known to the loop, with enough parallelism.
 //!
 //! The rescalers of every other seed put changes by hand back. A failing seed is reported with its timeline; `LOOP_SEED=n`
@@ -153,6 +153,22 @@ fn a_refused_document_is_never_applied() {
 #[test]
 fn a_lost_journal_stops_no_healthy_job() {
     does_no_harm(Regression::JournalLostAfterRescale);
+}
+
+/// Goal: a document whose job always fails is rolled back, and the rescaler's later documents have the content that ran before.
+#[test]
+fn rejected_content_does_not_come_back() {
+    let mut later = 0;
+    for seed in 0..20 {
+        let faults = Faults { broken_ms: Some(60_000), ..Faults::none(CALM_MS) };
+        let outcome = simulate(seed, faults, true);
+        assert_eq!(outcome.violation, None, "seed {seed}: {}", outcome.log);
+        assert!(outcome.counts.rolled_back > 0, "seed {seed}: {}", outcome.log);
+        assert!(!outcome.log.contains("a person publishes the next document"), "seed {seed}: {}", outcome.log);
+        let after = outcome.log.split_once("whose job always fails").map_or("", |(_, after)| after);
+        later += u32::from(after.contains("drop to take generation"));
+    }
+    assert!(later > 10, "the rescaler published after it in {later} of 20 runs");
 }
 
 /// Runs with only these edits and lost slots, under rescalers that put changes by hand back; returns the timelines, each with

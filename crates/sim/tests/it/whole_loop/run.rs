@@ -9,7 +9,7 @@ use control::{Current, DocumentStatus};
 use job_config::JobDocument;
 
 use super::faults::{Faults, Regression};
-use super::flink::widths_of;
+use super::flink::{broken, mended, widths_of};
 use super::job_model::{SCALED, WIDTH_MAX};
 use super::scaler::RESTORE_LIMITS;
 use super::world::{Counts, ProgramId, Shared, World};
@@ -102,6 +102,7 @@ impl Run {
         self.strike();
         self.lose_power();
         self.shared.lock().edit();
+        self.shared.lock().publish_broken();
         self.shared.lock().shrink();
         self.start();
         self.poll();
@@ -115,7 +116,7 @@ impl Run {
         let wakes = std::mem::take(&mut world.wakes);
         let is_over = now_ms >= END_MS && (world.is_at_rest() || now_ms >= END_LATEST_MS);
         let faults = &world.faults;
-        let planned = faults.power_ms.iter().chain(&faults.edits_ms).chain(&faults.shrinks_ms);
+        let planned = faults.power_ms.iter().chain(&faults.edits_ms).chain(&faults.broken_ms).chain(&faults.shrinks_ms);
         let planned = planned.copied().collect::<Vec<_>>();
         let next = wakes
             .into_iter()
@@ -270,6 +271,20 @@ impl World {
         }
     }
 
+    /// Publishes a document whose job always fails, at its time.
+    fn publish_broken(&mut self) {
+        if self.faults.broken_ms.is_none_or(|at| at > self.now_ms) {
+            return;
+        }
+        self.faults.broken_ms = None;
+        let current = self.drop.current().cloned().unwrap();
+        let next = broken(&current).renumbered(current.generation() + 1).unwrap();
+        let next = next.dated(self.now(), None).unwrap();
+        self.tell(format_args!("a person publishes generation {}, whose job always fails", next.generation()));
+        let _ = self.drop.put(&next, &current.entity_tag());
+        self.stir();
+    }
+
     /// Takes half of the slots away at its time.
     fn shrink(&mut self) {
         if self.faults.shrinks_ms.is_some_and(|at| at <= self.now_ms) {
@@ -299,12 +314,12 @@ impl World {
         ended && self.flink.alive().all(|job| job.is_fully_running())
     }
 
-    /// Publishes the newest document again as an operator would, where no program can continue.
+    /// Publishes the newest document again as an operator would, where no program can continue; mended if it was broken.
     fn help(&mut self) {
         let DocumentStatus::ByHand(reason) = self.newest() else { return };
         self.tell(format_args!("a person publishes the next document, because {reason}"));
         let current = self.drop.current().cloned().unwrap();
-        let next = current.renumbered(current.generation() + 1).unwrap();
+        let next = mended(&current).renumbered(current.generation() + 1).unwrap();
         let next = next.dated(self.now(), None).unwrap();
         let _ = self.drop.put(&next, &current.entity_tag());
         self.stir();

@@ -17,7 +17,7 @@ use scaling::{Constraints, Policy, Snapshot};
 
 use super::disk::WriteFailed;
 use super::drop::Status;
-use super::flink::widths_of;
+use super::flink::{is_broken, widths_of};
 use super::job_model::{MetricFault, SCALED, WIDTH_MAX};
 use super::world::{FailedCall, ProgramId, Shared, World};
 
@@ -293,6 +293,9 @@ impl World {
         };
         let put = self.drop.put(document, replaces);
         if put.is_ok() {
+            if is_broken(document) {
+                self.must_not(format!("generation {generation} has the content that was rejected before"));
+            }
             self.check_content(document, running.as_ref(), who);
             self.counts.published += 1;
             self.stir();
