@@ -48,6 +48,11 @@ impl Kind {
         Self::LateSubmission,
     ];
 
+    /// Whether the new job never runs, so that the case takes as long as its timeout.
+    pub(crate) fn never_runs(self) -> bool {
+        matches!(self, Self::NoSlots | Self::LateSubmission)
+    }
+
     fn is_good(self) -> bool {
         !matches!(self, Self::BadJob | Self::NoSlots | Self::NoNode | Self::LateSubmission)
     }
@@ -153,9 +158,8 @@ impl World {
         config.rules.nodes_within = Duration::from_secs(20);
         config.rules.stopped_within = Duration::from_secs(20);
         config.rules.stoppable_within = Duration::from_secs(20);
-        if matches!(kind, Kind::NoSlots | Kind::LateSubmission) {
-            // The new job never runs, so that every such case takes this long; the first job must run within it on a
-            // busy machine.
+        if kind.never_runs() {
+            // The first job must run within it on a busy machine.
             config.rules.running_within = Duration::from_secs(4);
         }
         let mut world = Self { kind, flink, config, folder };
