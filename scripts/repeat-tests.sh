@@ -92,7 +92,7 @@ done_logs() {
 }
 
 step "building tests"
-test_programs | without_engines >"$state/all"
+test_programs | without_engines | longest_first >"$state/all"
 [ -z "$only" ] || { awk -v only="$only" 'index(only, " " $1 " ")' "$state/all" >"$state/some"; mv "$state/some" "$state/all"; }
 
 trap report EXIT

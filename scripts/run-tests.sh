@@ -20,6 +20,17 @@ engines=' demo testbed '
 without_engines() { awk -v engines="$engines" '!($2 == "test" && index(engines, " " $1 " "))'; }
 only_engines() { awk -v engines="$engines" '$2 == "test" && index(engines, " " $1 " ")'; }
 
+# Packages whose integration tests take longest.
+longest=' rescaler config-agent sim '
+
+# A list of programs with the longest first, so that they do not end last.
+longest_first() {
+    awk -v longest="$longest" '
+        $2 == "test" && index(longest, " " $1 " ") { print; next }
+        { later = later $0 "\n" }
+        END { printf "%s", later }'
+}
+
 # Of a list of programs those with tests that need --full.
 with_ignored_tests() {
     local package kind name folder program

@@ -149,7 +149,7 @@ cargo test --locked --workspace --doc --quiet
 
 begin_part "tests"
 join_packages
-without_engines <"$logs/all" >"$logs/plain"
+without_engines <"$logs/all" | longest_first >"$logs/plain"
 only_engines <"$logs/all" >"$logs/engines"
 failed=0
 # Most programs mostly wait.
