@@ -19,6 +19,19 @@ check_machine() {
     local version
     version=$(java -XshowSettings:properties -version 2>&1 | sed -n 's/.*java.specification.version = //p')
     [ "${version%%.*}" -ge 17 ] 2>/dev/null || { echo "$0: Java $version is too old; a JDK 17 or newer is needed" >&2; exit 1; }
+    use_installed_openssl
+}
+
+# Where the headers of OpenSSL 3 are installed, librdkafka is built with that library; otherwise OpenSSL is built from sources, which takes
+# minutes. This is written to a file of Cargo's, which git ignores, so that Cargo by hand builds the same. A file of yours is left alone.
+use_installed_openssl() {
+    local file=.cargo/config.toml mark='# Written by scripts/common.sh.'
+    [ ! -e "$file" ] || [ "$(head -n 1 "$file")" = "$mark" ] || return 0
+    if pkg-config --exists 'openssl >= 3' 2>/dev/null; then
+        [ -e "$file" ] || printf '%s\n[env]\nOPENSSL_NO_VENDOR = "1"\n' "$mark" >"$file"
+    else
+        rm -f "$file"
+    fi
 }
 
 step() {

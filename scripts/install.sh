@@ -79,7 +79,8 @@ put_configuration() {
 
 find_binaries() {
     if [ -z "$binaries" ]; then
-        (cd "$tree" && run cargo build --release --locked --workspace --bins)
+        # With their own OpenSSL, so that they run on hosts without it as well.
+        (cd "$tree" && OPENSSL_NO_VENDOR=0 run cargo build --release --locked --workspace --bins)
         binaries=${CARGO_TARGET_DIR:-$tree/target}/release
     fi
     local program

@@ -19,7 +19,7 @@ cargo deb --version >/dev/null 2>&1 || { echo "$0: cargo-deb is missing; cargo i
 
 if [ -z "$binaries" ]; then
     step "building (release)"
-    cargo build --release --locked --workspace --bins
+    OPENSSL_NO_VENDOR=0 cargo build --release --locked --workspace --bins
     binaries=${CARGO_TARGET_DIR:-target}/release
 fi
 step "the files of the package"

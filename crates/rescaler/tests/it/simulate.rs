@@ -181,23 +181,31 @@ fn everything_is_listed() {
 #[test]
 fn external_programs_are_run() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("rescaler.toml");
+    let (file, scenario) = (folder.path().join("rescaler.toml"), folder.path().join("short.toml"));
+    // Short, because the program is started once an epoch.
+    std::fs::write(
+        &scenario,
+        "name = \"short\"\nduration_s = 1800\nlatency_bound_s = 10\njob = { template = { kind = \"linear\" } }\n\
+         load = { shape = { kind = \"steps\", levels = [[0, 20000], [600, 60000]] } }\n",
+    )
+    .unwrap();
+    let scenario = scenario.to_str().unwrap();
     let config = include_str!("../../../../configs/rescaler.toml");
     let run = |command: &str| {
         let text = config.replacen("\ncommand = []", &format!("\ncommand = {command}"), 1);
         std::fs::write(&file, text).unwrap();
         let file = file.to_str().unwrap();
-        simulate(&["--scenario", "step", "--policy", "external", "--config", file, "--output", "csv"])
+        simulate(&["--scenario", scenario, "--policy", "external", "--config", file, "--output", "csv"])
     };
     let output = run("[\"python3\", \"configs/policies/double.py\"]");
     let text = String::from_utf8(output.stdout).unwrap();
     let fields: Vec<&str> = text.lines().nth(1).unwrap().split(',').collect();
-    assert_eq!(fields[..3], ["step", "external", "1"], "{text}");
+    assert_eq!(fields[..3], ["short", "external", "1"], "{text}");
     assert!(fields[5].parse::<u32>().unwrap() > 0, "it changed nothing: {text}");
     let output = run("[\"false\"]");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("policy.external.command failed"), "{said}");
-    let output = simulate(&["--scenario", "step", "--policy", "external"]);
+    let output = simulate(&["--scenario", scenario, "--policy", "external"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && said.contains("policy.external.command"), "{said}");
 }
