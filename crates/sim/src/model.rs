@@ -317,8 +317,7 @@ impl<'a> Model<'a> {
         for reader in trial.job.readers(index) {
             step.arriving[reader.operator] += handled * reader.selectivity;
         }
-        let busy =
-            if running > 0.0 { (handled * running / capacity.max(NONE)).min(running) } else { 0.0 };
+        let busy = if running > 0.0 { (handled * running / capacity.max(NONE)).min(running) } else { 0.0 };
         let is_held = wanted + source.replay > budget + NONE && movable < capacity - NONE;
         let emitted: f64 = trial.job.readers(index).iter().map(|reader| reader.selectivity).sum();
         step.handled[index] = handled;

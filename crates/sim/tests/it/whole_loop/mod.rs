@@ -164,7 +164,11 @@ fn rejected_content_does_not_come_back() {
         let outcome = simulate(seed, faults, true);
         assert_eq!(outcome.violation, None, "seed {seed}: {}", outcome.log);
         assert!(outcome.counts.rolled_back > 0, "seed {seed}: {}", outcome.log);
-        assert!(!outcome.log.contains("a person publishes the next document"), "seed {seed}: {}", outcome.log);
+        assert!(
+            !outcome.log.contains("a person publishes the next document"),
+            "seed {seed}: {}",
+            outcome.log
+        );
         let after = outcome.log.split_once("whose job always fails").map_or("", |(_, after)| after);
         later += u32::from(after.contains("drop to take generation"));
     }

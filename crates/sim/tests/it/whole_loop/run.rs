@@ -116,7 +116,8 @@ impl Run {
         let wakes = std::mem::take(&mut world.wakes);
         let is_over = now_ms >= END_MS && (world.is_at_rest() || now_ms >= END_LATEST_MS);
         let faults = &world.faults;
-        let planned = faults.power_ms.iter().chain(&faults.edits_ms).chain(&faults.broken_ms).chain(&faults.shrinks_ms);
+        let planned =
+            faults.power_ms.iter().chain(&faults.edits_ms).chain(&faults.broken_ms).chain(&faults.shrinks_ms);
         let planned = planned.copied().collect::<Vec<_>>();
         let next = wakes
             .into_iter()
@@ -280,7 +281,10 @@ impl World {
         let current = self.drop.current().cloned().unwrap();
         let next = broken(&current).renumbered(current.generation() + 1).unwrap();
         let next = next.dated(self.now(), None).unwrap();
-        self.tell(format_args!("a person publishes generation {}, whose job always fails", next.generation()));
+        self.tell(format_args!(
+            "a person publishes generation {}, whose job always fails",
+            next.generation()
+        ));
         let _ = self.drop.put(&next, &current.entity_tag());
         self.stir();
     }
