@@ -152,8 +152,8 @@ join_packages
 without_engines <"$logs/all" | longest_first >"$logs/plain"
 only_engines <"$logs/all" >"$logs/engines"
 failed=0
-# Most programs mostly wait.
-run_tests "$((2 * cores))" "$cores" 900 "$logs" <"$logs/plain" || failed=1
+# Most tests mostly wait.
+run_tests "$((2 * cores))" "$((cores + 1))" 900 "$logs" <"$logs/plain" || failed=1
 join_maven || { failed=1 && echo "the Flink jobs" >>"$logs/failed"; }
 
 limit_s=${RESCALER_TESTS_LIMIT_S:-4000}
