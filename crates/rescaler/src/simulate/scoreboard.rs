@@ -103,13 +103,7 @@ fn rows() -> anyhow::Result<Vec<Row>> {
 
 fn row(scenario: &Scenario, policy: Contender, results: &[RunScore]) -> Row {
     let own = results.iter().filter(|run| run.scenario == scenario.name && run.policy == policy);
-    Row {
-        scenario: scenario.name.clone(),
-        group: Group::from_scenario(scenario),
-        policy,
-        runs: own.clone().count(),
-        mean: Mean::new(own.map(|run| &run.score)),
-    }
+    Row::new(scenario, policy, &own.map(|run| run.score).collect::<Vec<_>>())
 }
 
 fn page(rows: &[Row]) -> String {
@@ -180,11 +174,14 @@ fn changes(before: &[Row], after: &[Row]) -> Vec<Changed> {
 
 #[cfg(test)]
 mod tests {
+    use sim::scoreboard::FirstRun;
+
     use super::*;
 
     fn row_of(policy: Contender, violation_s: f64, slot_h: f64) -> Row {
         let mean = Mean { violation_s, slot_h, ..Mean::default() };
-        Row { scenario: "step".to_owned(), group: Group::Tuning, policy, runs: 1, mean }
+        let first = FirstRun::default();
+        Row { scenario: "step".to_owned(), group: Group::Tuning, policy, runs: 1, mean, first }
     }
 
     /// Goal: only a sum of ours that became worse by more than the tolerance counts as worse; every change is named.
