@@ -91,9 +91,11 @@ test_seconds() {
             sub(/ .*/, "", name)
             at[name] = $1
             ends[ended++] = $1
+            if (substr($2, RSTART, RLENGTH) ~ /ignored$/) ignored[name]
         }
         END {
             for (i = 0; i < count; i++) {
+                if (names[i] in ignored) continue
                 if (names[i] in told) { printf "%.2f\t%s\n", told[names[i]], names[i]; continue }
                 if (!(names[i] in at)) { print "-\t" names[i]; continue }
                 printf "%.2f\t%s\n", at[names[i]] - (i < threads ? begun : ends[i - threads]), names[i]

@@ -118,10 +118,18 @@ async fn side_by_side(site: &HdfsSetup) -> anyhow::Result<()> {
     let webhdfs = ["--source", "webhdfs", "--url", &url, "--path", "/flink/checkpoints", "--user", "root"];
     let flink_url = site.harness.tenant.testbed().flink_url();
     let flink = ["--source", "flink", "--url", &flink_url];
-    let (files, listed) = site.listed().await?;
-    let by_command = site.figures(&command).await?;
-    let by_webhdfs = site.figures(&webhdfs).await?;
-    let by_flink = site.figures(&flink).await?;
+    let end = Instant::now() + PATIENCE;
+    let ((files, listed), by_command, by_webhdfs, by_flink) = loop {
+        let before = site.listed().await?;
+        let by_command = site.figures(&command).await?;
+        let by_webhdfs = site.figures(&webhdfs).await?;
+        let by_flink = site.figures(&flink).await?;
+        // Flink deletes the files of the checkpoint before the newest one some time after it.
+        if site.listed().await? == before {
+            break (before, by_command, by_webhdfs, by_flink);
+        }
+        ensure!(Instant::now() < end, "the files in HDFS go on changing");
+    };
     site.context.note(format!("{files} files listed, {listed} bytes"));
     ensure!(files > 1 && number(&by_command, "size_bytes")? == listed, "du is not the sum of what is listed");
     ensure!(number(&by_webhdfs, "size_bytes")? == listed && number(&by_webhdfs, "files")? == files);
