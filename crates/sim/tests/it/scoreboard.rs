@@ -9,7 +9,7 @@ use sim::contender::Contender;
 use sim::scenario::{Scenario, ScenarioError};
 use sim::scoreboard::{Row, first_run, row};
 
-/// Scenarios of which every run is repeated in every test run.
+/// Scenarios of which every run is repeated in every test run, also the shortest.
 const QUICK: [&str; 2] = ["step", "external-ramp"];
 /// The longest scenarios of which the first run is, in seconds: the few longer ones take most of the time.
 const FIRST_RUNS_MAX_S: u32 = 6 * 3600;
@@ -50,11 +50,13 @@ fn check<T: PartialEq + Debug>(
     });
 }
 
-/// Goal: the rows of this project's policies in some scenarios are reproduced exactly.
+/// Goal: the rows of this project's policies are reproduced exactly: in the gate those of all scenarios (`SCOREBOARD=whole`), otherwise, and with
+/// `--fast`, those of some.
 #[test]
 fn the_scoreboard_is_reproduced() {
+    let is_whole = std::env::var("SCOREBOARD").is_ok_and(|wanted| wanted == "whole");
     let mut scenarios = Scenario::all();
-    scenarios.retain(|scenario| QUICK.contains(&scenario.name.as_str()));
+    scenarios.retain(|scenario| is_whole || QUICK.contains(&scenario.name.as_str()));
     check(&scenarios, &Contender::OURS, row, Row::clone);
 }
 
