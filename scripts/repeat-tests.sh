@@ -119,6 +119,6 @@ for round in $(seq "$rounds"); do
             run_tests "$cores" "$cores" 900 "$logs" $patterns < <(awk -v package="$package" '$1 == package' "$logs/left") || true
         done <<<"$waiting_tests"
     else
-        run_tests "$((2 * cores))" "$cores" 900 "$logs" <"$logs/left" || true
+        run_plain_tests "$logs" <"$logs/left" || true
     fi | grep -E '^(error|test result: FAILED|did not end|test .* FAILED)|panicked at' || true
 done

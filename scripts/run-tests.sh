@@ -31,6 +31,13 @@ longest_first() {
         END { printf "%s", later }'
 }
 
+# run_plain_tests LOGS <PROGRAMS: runs those that start no engine. Most programs, and most tests, mostly wait.
+run_plain_tests() {
+    local cores
+    cores=$(nproc)
+    run_tests "$((2 * cores))" "$((cores + 1))" 900 "$1"
+}
+
 # Of a list of programs those with tests that need --full.
 with_ignored_tests() {
     local package kind name folder program

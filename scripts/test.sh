@@ -21,7 +21,6 @@ engines_if_full=' experiment '
 logs=$PWD/run/gate
 # Every run tries the same cases of a property: a new case that fails is found by hand (`cargo test` draws new ones), not by chance.
 export PROPTEST_RNG_SEED=7
-cores=$(nproc)
 # All rows of our policies, which takes a minute.
 [ -n "$fast" ] || export SCOREBOARD=whole
 # A fresh clone is built once, so that nothing reads what incremental compilation would store.
@@ -154,8 +153,7 @@ join_packages
 without_engines <"$logs/all" | longest_first >"$logs/plain"
 only_engines <"$logs/all" >"$logs/engines"
 failed=0
-# Most tests mostly wait.
-run_tests "$((2 * cores))" "$((cores + 1))" 900 "$logs" <"$logs/plain" || failed=1
+run_plain_tests "$logs" <"$logs/plain" || failed=1
 join_maven || { failed=1 && echo "the Flink jobs" >>"$logs/failed"; }
 
 limit_s=${RESCALER_TESTS_LIMIT_S:-4000}

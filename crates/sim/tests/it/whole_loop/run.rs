@@ -279,12 +279,16 @@ impl World {
         }
         self.faults.broken_ms = None;
         let current = self.drop.current().cloned().unwrap();
-        let next = broken(&current).renumbered(current.generation() + 1).unwrap();
+        let generation = current.generation() + 1;
+        self.tell(format_args!("a person publishes generation {generation}, whose job always fails"));
+        self.publish_by_hand(&broken(&current));
+    }
+
+    /// Publishes the next generation with the content of this document.
+    fn publish_by_hand(&mut self, document: &JobDocument) {
+        let current = self.drop.current().cloned().unwrap();
+        let next = document.renumbered(current.generation() + 1).unwrap();
         let next = next.dated(self.now(), None).unwrap();
-        self.tell(format_args!(
-            "a person publishes generation {}, whose job always fails",
-            next.generation()
-        ));
         let _ = self.drop.put(&next, &current.entity_tag());
         self.stir();
     }
@@ -322,11 +326,8 @@ impl World {
     fn help(&mut self) {
         let DocumentStatus::ByHand(reason) = self.newest() else { return };
         self.tell(format_args!("a person publishes the next document, because {reason}"));
-        let current = self.drop.current().cloned().unwrap();
-        let next = mended(&current).renumbered(current.generation() + 1).unwrap();
-        let next = next.dated(self.now(), None).unwrap();
-        let _ = self.drop.put(&next, &current.entity_tag());
-        self.stir();
+        let mended = mended(self.drop.current().unwrap());
+        self.publish_by_hand(&mended);
     }
 
     /// Checks the end state after the calm: one job runs, the loop knows it, and the load is sustained.
