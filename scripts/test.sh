@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The gate: formatting, lints, documentation, the tests of both languages, and the loop end to end on real Kafka and
 # Flink. The same command on a laptop and in continuous integration. Downloads are cached outside the tree.
-#   --fast   skip the tests that start Kafka and Flink
+#   --fast   skip the tests that start Kafka and Flink, and the Java parts if nothing has changed since they passed
 #   --full   also run the tests marked as needing it (some forty minutes more)
 # It ends with the times of each part and of the slowest tests; docs/benchmarks.md records them, nothing depends on them.
 
@@ -23,8 +23,8 @@ logs=$PWD/run/gate
 export PROPTEST_RNG_SEED=7
 # All rows of our policies, which takes a minute.
 [ -n "$fast" ] || export SCOREBOARD=whole
-# A fresh clone is built once, so that nothing reads what incremental compilation would store.
-[ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0
+# A fresh clone is built once, so that nothing reads what incremental compilation would store; back traces are not printed there.
+[ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=none
 
 parts=() part= part_begun_s= maven= packages=
 
@@ -40,11 +40,27 @@ end_part() {
     part=
 }
 
+# Written when the Java parts have passed, with the time at which they began; `mvn clean` deletes it.
+java_passed=flink-jobs/target/passed
+
+# Whether the Java parts, and the files that their tests read, are as they were when they passed.
+java_is_unchanged() {
+    [ -f "$java_passed" ] && [ -f flink-autoscaler/target/flink-autoscaler-driver.jar ] &&
+        [ -z "$(find flink-jobs flink-autoscaler testdata configs -name target -prune -o -newer "$java_passed" -print -quit)" ]
+}
+
 # Maven runs beside the other parts; its output is printed in one piece when it has ended.
 begin_maven() {
+    if [ -n "$fast" ] && java_is_unchanged; then
+        step "the Java parts: unchanged since they passed at $(date -r "$java_passed" '+%F %T'); not run again (--fast)"
+        return
+    fi
     maven_begun_s=$EPOCHSECONDS
+    rm -f "$java_passed"
+    touch "$logs/java-begun"
     { mvn --batch-mode --no-transfer-progress --file flink-jobs/pom.xml verify &&
-        mvn --batch-mode --no-transfer-progress --file flink-autoscaler/pom.xml verify; } </dev/null >"$logs/maven" 2>&1 &
+        mvn --batch-mode --no-transfer-progress --file flink-autoscaler/pom.xml verify &&
+        cp --preserve=timestamps "$logs/java-begun" "$java_passed"; } </dev/null >"$logs/maven" 2>&1 &
     maven=$!
 }
 

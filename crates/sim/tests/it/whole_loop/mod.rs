@@ -23,7 +23,9 @@ mod run;
 mod scaler;
 mod world;
 
+use std::num::NonZero;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use faults::{Faults, Regression};
 use run::{CALM_MS, simulate};
@@ -33,26 +35,41 @@ use world::Counts;
 const SEEDS: u64 = 10_000;
 const SEEDS_FULL: u64 = 100_000;
 
-/// Runs these seeds, or the requested one, and sums up their events.
+/// Runs these seeds, or the requested one, on all cores, and sums up their events. The first seed that violates an invariant is run again
+/// with its timeline.
 fn play_all(seeds: Range<u64>) -> Counts {
     let asked = std::env::var("LOOP_SEED").ok().map(|seed| seed.parse::<u64>().unwrap());
     let seeds = asked.map_or(seeds, |seed| seed..seed + 1);
-    let mut sum = Counts::default();
-    for seed in seeds {
-        let outcome = simulate(seed, Faults::of(seed, CALM_MS), false);
-        if let Some(violation) = &outcome.violation {
-            let told = simulate(seed, Faults::of(seed, CALM_MS), true);
-            println!("{}", told.log);
-            assert!(outcome.violation.is_none(), "LOOP_SEED={seed}: {violation}");
+    // Seeds are begun in their order, so that those before a failed one have all been run.
+    let next = AtomicU64::new(seeds.start);
+    let work = || {
+        let mut sum = Counts::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return (sum, None);
+            }
+            let outcome = simulate(seed, Faults::of(seed, CALM_MS), false);
+            if outcome.violation.is_some() {
+                next.fetch_max(seeds.end, Ordering::Relaxed);
+                return (sum, Some(seed));
+            }
+            sum += outcome.counts;
         }
-        let Counts { crashes, faults, published, applied, rolled_back, restored } = outcome.counts;
-        sum.crashes += crashes;
-        sum.faults += faults;
-        sum.published += published;
-        sum.applied += applied;
-        sum.rolled_back += rolled_back;
-        sum.restored += restored;
-    }
+    };
+    let (sums, failed): (Vec<Counts>, Vec<Option<u64>>) = std::thread::scope(|scope| {
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).unzip()
+    });
+    let failed = failed.into_iter().flatten().min().map(|seed| {
+        let told = simulate(seed, Faults::of(seed, CALM_MS), true);
+        println!("{}", told.log);
+        format!("LOOP_SEED={seed}: {}", told.violation.unwrap_or_default())
+    });
+    assert!(failed.is_none(), "{}", failed.unwrap_or_default());
+    let mut sum = Counts::default();
+    sums.into_iter().for_each(|counts| sum += counts);
     println!("{sum:?}");
     sum
 }

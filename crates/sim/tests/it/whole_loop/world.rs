@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Arguments;
+use std::ops::AddAssign;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -80,6 +81,18 @@ pub(crate) struct Counts {
     pub(crate) applied: u64,
     pub(crate) rolled_back: u64,
     pub(crate) restored: u64,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        let Self { crashes, faults, published, applied, rolled_back, restored } = other;
+        self.crashes += crashes;
+        self.faults += faults;
+        self.published += published;
+        self.applied += applied;
+        self.rolled_back += rolled_back;
+        self.restored += restored;
+    }
 }
 
 /// The world, as shared by the programs.
