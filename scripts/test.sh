@@ -26,11 +26,12 @@ export PROPTEST_RNG_SEED=7
 # A fresh clone is built once, so that nothing reads what incremental compilation would store; back traces are not printed there.
 [ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=none
 
-parts=() part= part_begun_s= maven= packages=
+parts=() part= part_begun_s= packages=
+declare -A beside=() beside_begun_s=()
 
 begin_part() {
     end_part
-    join_maven_if_ended
+    join_ended
     part=$1 part_begun_s=$EPOCHSECONDS
     step "$1"
 }
@@ -38,6 +39,40 @@ begin_part() {
 end_part() {
     [ -z "$part" ] || parts+=("$((EPOCHSECONDS - part_begun_s)) $part")
     part=
+}
+
+# Parts that run beside others, and the files of their output.
+declare -A titles=(
+    [java]="the Flink jobs and the driver of Flink's autoscaler: build and tests (Surefire)"
+    [examples]="examples in the documentation (doctests)"
+)
+
+# begin_beside NAME COMMAND…: runs a command beside the parts that follow. Its output is printed in one piece when it has ended.
+begin_beside() {
+    local name=$1
+    shift
+    beside_begun_s[$name]=$EPOCHSECONDS
+    "$@" </dev/null >"$logs/$name" 2>&1 &
+    beside[$name]=$!
+}
+
+# join_beside NAME: waits for it, and returns its status.
+join_beside() {
+    local name=$1 pid=${beside[$1]:-} status=0
+    [ -n "$pid" ] || return 0
+    unset "beside[$name]"
+    wait "$pid" || status=$?
+    step "${titles[$name]}"
+    cat "$logs/$name"
+    parts+=("$(($(stat --format=%Y "$logs/$name") - beside_begun_s[$name])) ${titles[$name]}, beside the other parts")
+    return "$status"
+}
+
+join_ended() {
+    local name
+    for name in "${!beside[@]}"; do
+        kill -0 "${beside[$name]}" 2>/dev/null || join_beside "$name"
+    done
 }
 
 # Written when the Java parts have passed, with the time at which they began; `mvn clean` deletes it.
@@ -49,34 +84,12 @@ java_is_unchanged() {
         [ -z "$(find flink-jobs flink-autoscaler testdata configs -name target -prune -o -newer "$java_passed" -print -quit)" ]
 }
 
-# Maven runs beside the other parts; its output is printed in one piece when it has ended.
-begin_maven() {
-    if [ -n "$fast" ] && java_is_unchanged; then
-        step "the Java parts: unchanged since they passed at $(date -r "$java_passed" '+%F %T'); not run again (--fast)"
-        return
-    fi
-    maven_begun_s=$EPOCHSECONDS
+verify_java() {
     rm -f "$java_passed"
     touch "$logs/java-begun"
-    { mvn --batch-mode --no-transfer-progress --file flink-jobs/pom.xml verify &&
+    mvn --batch-mode --no-transfer-progress --file flink-jobs/pom.xml verify &&
         mvn --batch-mode --no-transfer-progress --file flink-autoscaler/pom.xml verify &&
-        cp --preserve=timestamps "$logs/java-begun" "$java_passed"; } </dev/null >"$logs/maven" 2>&1 &
-    maven=$!
-}
-
-join_maven() {
-    [ -n "$maven" ] || return 0
-    local pid=$maven status=0
-    maven=
-    wait "$pid" || status=$?
-    step "the Flink jobs and the driver of Flink's autoscaler: build and tests (Surefire)"
-    cat "$logs/maven"
-    parts+=("$(($(stat --format=%Y "$logs/maven") - maven_begun_s)) the Java parts (Maven, beside the other parts)")
-    return "$status"
-}
-
-join_maven_if_ended() {
-    [ -z "$maven" ] || kill -0 "$maven" 2>/dev/null || join_maven
+        cp --preserve=timestamps "$logs/java-begun" "$java_passed"
 }
 
 # The tests of the rescaler's page drive a real browser. If it cannot be installed they report that they were skipped.
@@ -147,7 +160,11 @@ trap 'exit 130' INT TERM
 begin_part "formatting"
 cargo fmt --all -- --check
 
-begin_maven
+if [ -n "$fast" ] && java_is_unchanged; then
+    step "${titles[java]}: not run again with --fast, unchanged since they passed at $(date -r "$java_passed" '+%F %T')"
+else
+    begin_beside java verify_java
+fi
 provide_packages >"$logs/packages" 2>&1 &
 packages=$!
 
@@ -161,16 +178,15 @@ begin_part "building programs and tests (Cargo; the first build takes some minut
 cargo build --locked --workspace --bins --examples --tests
 test_programs >"$logs/all"
 
-begin_part "examples in the documentation (doctests)"
-cargo test --locked --workspace --doc --quiet
-
+begin_beside examples cargo test --locked --workspace --doc --quiet
 begin_part "tests"
 join_packages
 without_engines <"$logs/all" | longest_first >"$logs/plain"
 only_engines <"$logs/all" >"$logs/engines"
 failed=0
 run_plain_tests "$logs" <"$logs/plain" || failed=1
-join_maven || { failed=1 && echo "the Flink jobs" >>"$logs/failed"; }
+join_beside examples || { failed=1 && echo "the examples in the documentation" >>"$logs/failed"; }
+join_beside java || { failed=1 && echo "the Flink jobs" >>"$logs/failed"; }
 
 limit_s=${RESCALER_TESTS_LIMIT_S:-4000}
 if [ -z "$fast" ]; then
