@@ -21,7 +21,10 @@ without_engines() { awk -v engines="$engines" '!($2 == "test" && index(engines, 
 only_engines() { awk -v engines="$engines" '$2 == "test" && index(engines, " " $1 " ")'; }
 
 # Packages whose integration tests take longest.
-longest=' rescaler config-agent sim '
+longest=' rescaler config-agent config-drop sim '
+
+# Packages whose tests compute all the time. They leave the processors to those that wait for something and then have to be quick.
+computing=' sim '
 
 # A list of programs with the longest first, so that they do not end last.
 longest_first() {
@@ -35,7 +38,7 @@ longest_first() {
 run_plain_tests() {
     local cores
     cores=$(nproc)
-    run_tests "$((2 * cores))" "$((cores + 1))" 900 "$1"
+    run_tests "$((2 * cores + 1))" "$((cores + 1))" 900 "$1"
 }
 
 # Of a list of programs those with tests that need --full.
@@ -50,12 +53,13 @@ with_ignored_tests() {
 
 # run_program FOLDER PROGRAM LOG LIMIT_S ARGUMENTS…: runs a program in its crate's folder, as Cargo does, and ends it after
 # LIMIT_S seconds. Each line of its output goes to LOG, behind the time at which it came, and to standard output if `live` is set.
+# `niceness`: that of the program, if set.
 run_program() {
     local folder=$1 program=$2 log=$3 limit_s=$4 pid line part= status
     shift 4
     rm -f "$log.pipe"
     mkfifo "$log.pipe"
-    (cd "$folder" && exec timeout --kill-after=30 "$limit_s" "$program" "$@") </dev/null >"$log.pipe" 2>&1 &
+    (cd "$folder" && exec nice -n "${niceness:-0}" timeout --kill-after=30 "$limit_s" "$program" "$@") </dev/null >"$log.pipe" 2>&1 &
     pid=$!
     trap 'kill "$pid" 2>/dev/null' TERM
     while :; do
@@ -132,8 +136,9 @@ pass_again() {
 # With CI set, where nobody can look and begin anew, tests that failed are run again, once; if they pass then, the program is listed
 # in LOGS/by-chance instead of LOGS/failed.
 run_and_show() {
-    local package=$1 name=$2 folder=$3 program=$4 threads=$5 limit_s=$6 logs=$7 status=0 log begun=$EPOCHREALTIME
+    local package=$1 name=$2 folder=$3 program=$4 threads=$5 limit_s=$6 logs=$7 status=0 log begun=$EPOCHREALTIME niceness=0
     shift 7
+    [[ $computing != *" $package "* ]] || niceness=10
     log=$logs/$package.$name
     local -a at_a_time=()
     [ "$threads" = - ] && threads=$(nproc) || at_a_time=(--test-threads "$threads")

@@ -21,8 +21,8 @@ engines_if_full=' experiment '
 logs=$PWD/run/gate
 # Every run tries the same cases of a property: a new case that fails is found by hand (`cargo test` draws new ones), not by chance.
 export PROPTEST_RNG_SEED=7
-# All rows of our policies, which takes a minute.
-[ -n "$fast" ] || export SCOREBOARD=whole
+# Tests that choose how much they run take it all: every row of our policies, 10,000 seeds of the whole loop, 300 combinations of the agent's faults.
+[ -n "$fast" ] || export RESCALER_TESTS=whole
 # A fresh clone is built once, so that nothing reads what incremental compilation would store; back traces are not printed there.
 [ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=none
 
