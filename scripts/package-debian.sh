@@ -25,9 +25,9 @@ fi
 step "the files of the package"
 # cargo-deb takes programs from a target folder, and all else from here (crates/rescaler/Cargo.toml).
 stage=$PWD/run/package
-rm -rf "$stage/root" "$stage/target"
-DESTDIR=$stage/root ./scripts/install.sh --prefix /usr --binaries "$binaries"
+rm -rf "$stage/installed" "$stage/target"
+DESTDIR=$stage/installed ./scripts/install.sh --prefix /usr --binaries "$binaries"
 mkdir -p "$stage/target/release" "$output"
-cp "$stage"/root/usr/bin/* "$stage/target/release"
+cp "$stage"/installed/usr/bin/* "$stage/target/release"
 step "the package"
 CARGO_TARGET_DIR=$stage/target cargo deb --locked --no-build --package rescaler --output "$output"

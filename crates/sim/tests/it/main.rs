@@ -10,3 +10,8 @@ mod reproducible;
 mod scoreboard;
 mod whole_loop;
 mod world;
+
+/// Whether tests that choose how much they run take it all, as in the gate without `--fast`.
+fn is_whole() -> bool {
+    std::env::var("RESCALER_TESTS").is_ok_and(|wanted| wanted == "whole")
+}

@@ -9,7 +9,9 @@ use sim::contender::Contender;
 use sim::scenario::{Scenario, ScenarioError};
 use sim::scoreboard::{Row, first_run, row};
 
-/// Scenarios of which every run is repeated in every test run: steps, spikes, skew, and a limit that no parallelism overcomes.
+use crate::is_whole;
+
+/// Scenarios of which every run is repeated in every test run: few key groups, and a limit that no parallelism overcomes.
 const QUICK: [&str; 2] = ["few-key-groups", "external-ramp"];
 /// The longest scenarios of which the first run is, in seconds: the few longer ones take most of the time.
 const FIRST_RUNS_MAX_S: u32 = 3 * 3600;
@@ -51,11 +53,11 @@ fn check<T: PartialEq + Debug>(
 }
 
 /// Goal: the rows of this project's policies are reproduced exactly: in the gate those of all scenarios (`RESCALER_TESTS=whole`); otherwise, and with
-/// `--fast`, those of some, and the first run in every scenario of up to six hours.
+/// `--fast`, those of some, and the first run in every scenario of up to three hours.
 #[test]
 fn the_scoreboard_is_reproduced() {
     let mut scenarios = Scenario::all();
-    if std::env::var("RESCALER_TESTS").is_ok_and(|wanted| wanted == "whole") {
+    if is_whole() {
         return check(&scenarios, &Contender::OURS, row, Row::clone);
     }
     scenarios.retain(|scenario| scenario.duration_s <= FIRST_RUNS_MAX_S);

@@ -173,7 +173,7 @@ fn the_package_has_what_is_installed() {
     let assets = manifest["package"]["metadata"]["deb"]["assets"].as_array().unwrap();
     let sources: Vec<&str> = assets.iter().map(|asset| asset[0].as_str().unwrap()).collect();
     let is_packaged = |file: &str| {
-        sources.iter().any(|source| match source.strip_prefix("../../run/package/root/") {
+        sources.iter().any(|source| match source.strip_prefix("../../run/package/installed/") {
             Some(pattern) => {
                 let (folder, ending) = pattern.split_once('*').unwrap_or((pattern, ""));
                 file.strip_prefix(folder).is_some_and(|name| !name.contains('/') && name.ends_with(ending))

@@ -31,6 +31,8 @@ use faults::{Faults, Regression};
 use run::{CALM_MS, simulate};
 use world::Counts;
 
+use crate::is_whole;
+
 /// Number of seeds in every test run.
 const SEEDS: u64 = 3_000;
 /// The same in the gate without `--fast` (`RESCALER_TESTS=whole`).
@@ -80,8 +82,7 @@ fn play_all(seeds: Range<u64>) -> Counts {
 /// Goal: no fault violates an invariant, and the loop reaches a stable state after the calm.
 #[test]
 fn seeded_faults_do_no_harm() {
-    let is_whole = std::env::var("RESCALER_TESTS").is_ok_and(|wanted| wanted == "whole");
-    let seeds = if is_whole { SEEDS_GATE } else { SEEDS };
+    let seeds = if is_whole() { SEEDS_GATE } else { SEEDS };
     let Counts { crashes, faults, published, applied, rolled_back, restored } = play_all(0..seeds);
     if std::env::var("LOOP_SEED").is_err() {
         // The runs contain the events they are about.
